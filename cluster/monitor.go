@@ -257,8 +257,12 @@ func (c *Cluster[C]) report(ctx context.Context, n *node[C], sig signal, err err
 		return // the monitor is being stopped, which says nothing of the node
 	}
 	c.mu.Lock()
-	if !c.closed && !n.left {
+	switch {
+	case c.closed:
+	case !n.left:
 		c.signal(n, sig, err)
+	case sig == sigTimeout || sig == sigProbeFailed:
+		c.perform(n, doRetire|doAbort, err)
 	}
 	c.unlock()
 }

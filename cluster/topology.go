@@ -36,10 +36,10 @@ func (c *Cluster[C]) addNode(addr string) *node[C] {
 }
 
 // removeNode ends the membership of n: what is idle is closed, what is leased
-// may finish.
+// may finish. The monitor goes on until then: a node that has left may fall silent
+// like any other, and must not hold up those who still wait for its answers.
 func (c *Cluster[C]) removeNode(n *node[C], reason string) {
 	n.left = true
-	n.monitor.stop()
 	n.cancelDials()
 	c.owed -= n.grow
 	n.grow = 0
@@ -57,6 +57,7 @@ func (c *Cluster[C]) retire(n *node[C]) {
 		return
 	}
 	n.retired = true
+	n.monitor.stop()
 	delete(c.leaving, n)
 	c.wg.Go(n.pool.close)
 }
@@ -137,7 +138,15 @@ func (c *Cluster[C]) applyTopology(from *node[C], rep Report) {
 	c.epoch = rep.TopologyEpoch
 	keep := map[*node[C]]bool{from: true}
 	for _, info := range rep.Nodes {
-		if info.ID != "" && info.Address != "" {
+		switch {
+		case info.Address == "":
+		case info.ID == "":
+			// Whoever reports has not heard from that node yet, and only
+			// knows that it belongs to the cluster.
+			if n := c.byAddress(info.Address); n != nil {
+				keep[n] = true
+			}
+		default:
 			n := c.member(info)
 			keep[n] = true
 			c.hearsay(n, info, rep.TopologyEpoch, n == from)

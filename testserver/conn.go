@@ -65,6 +65,7 @@ func (c *conn) Write(p []byte) (n int, err error) {
 // emit writes to the socket and counts the bytes: before they leave, so that
 // whoever has received them finds them counted.
 func (c *conn) emit(p []byte) (int, error) {
+	c.node.writes.Add(1)
 	c.node.sent.Add(int64(len(p)))
 	n, err := c.Conn.Write(p)
 	c.node.sent.Add(int64(n - len(p)))

@@ -58,7 +58,7 @@ func (l *life) drain() {
 	n.mu.Lock()
 	mine := n.life == l
 	n.mu.Unlock()
-	if mine && n.stop(endClose) {
+	if mine && n.stop(endDrain) {
 		n.cluster.log.Info("node drained", "node", n.id)
 		n.cluster.topo.changed(change{node: n.id, reason: wire.LeaveGone})
 	}

@@ -163,6 +163,18 @@ func TestRestartWaitsForADrain(t *testing.T) {
 	dial(t, n).must("rows 1")
 }
 
+func TestANodeThatDrainedComesBackOnItsAddress(t *testing.T) {
+	c, _ := scripted(t, Options{DrainLinger: -1})
+	n := c.Node(0)
+	addr := n.Addr()
+	n.Drain()
+	<-n.Drained()
+	if err := n.Restart(); err != nil || n.Addr() != addr {
+		t.Fatalf("got %v, address %s; want %s", err, n.Addr(), addr)
+	}
+	dial(t, n).ping()
+}
+
 func TestADrainingNodeCanBeKilled(t *testing.T) {
 	c, _ := scripted(t, Options{})
 	n := c.Node(0)

@@ -13,7 +13,8 @@ import (
 type ending uint8
 
 const (
-	endClose ending = iota // connections are closed in order
+	endClose ending = iota // for good: connections are closed in order
+	endDrain               // the same after a drain, from which the node may come back
 	endKill                // connections are reset
 )
 

@@ -24,7 +24,8 @@ type Node struct {
 	counts counts
 
 	dials, opened  atomic.Int64
-	sent, received atomic.Int64
+	sent, received atomic.Int64  // bytes
+	writes         atomic.Int64  // of sockets
 	serial         atomic.Uint64 // of session ids
 
 	restart sync.Mutex // one Restart at a time
@@ -92,7 +93,7 @@ func (n *Node) stop(how ending) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.release()
-	if how == endKill && n.life == nil {
+	if how != endClose && n.life == nil && !n.cluster.isClosed() {
 		n.unreserve = reserve(n.addr)
 	}
 	return life != nil

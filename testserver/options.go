@@ -28,6 +28,8 @@ const (
 	// DefaultDrainLinger is how long a drained node goes on refusing requests
 	// before it closes the sessions that are left.
 	DefaultDrainLinger = 250 * time.Millisecond
+	// DefaultProbeInterval is how often a peer is asked how it is.
+	DefaultProbeInterval = time.Second
 	// DefaultMaxSessions is the most sessions of a node.
 	DefaultMaxSessions = 10_000
 	// DefaultMaxHandshakes is the most connections of a node that are not yet
@@ -53,9 +55,12 @@ type Options struct {
 	// gets the i-th port after it.
 	Listen string
 	// Peers are the addresses, host:port, of nodes that other processes run on
-	// the same data. They are probed every second and listed in the topology
-	// from their first answer on.
+	// the same data. They are probed, and listed in the topology: without an id,
+	// and as down, until their first answer.
 	Peers []string
+	// ProbeInterval is how often a peer is probed, and how long it may take to
+	// answer before it counts as down; 0 means DefaultProbeInterval.
+	ProbeInterval time.Duration
 
 	// Data is the path of the SQLite file; empty means in memory. It is not
 	// used when Backend is set.
@@ -99,7 +104,8 @@ type Options struct {
 	// out. An error refuses the request: it is the answer, a *wire.Error as it
 	// stands and any other with SQLSTATE XX000, and nothing is carried out.
 	// It runs on the session's goroutine, so blocking in it stalls the session
-	// alone. It must be safe for concurrent use.
+	// alone, but whatever ends the node waits for it. It must be safe for
+	// concurrent use.
 	OnRequest func(Request) error
 }
 
@@ -130,6 +136,7 @@ func (o Options) complete() (Options, error) {
 	setDefault(&o.HandshakeTimeout, DefaultHandshakeTimeout)
 	setDefault(&o.DrainGrace, DefaultDrainGrace)
 	setDefault(&o.DrainLinger, DefaultDrainLinger)
+	setDefault(&o.ProbeInterval, DefaultProbeInterval)
 	setDefault(&o.MaxMessageSize, wire.SessionMaxMessageSize)
 	setDefault(&o.MaxSessions, DefaultMaxSessions)
 	setDefault(&o.MaxHandshakes, DefaultMaxHandshakes)
@@ -158,7 +165,7 @@ func (o Options) check() error {
 		return fmt.Errorf("testserver: Options.MaxMessageSize is %d, want %d to %d", o.MaxMessageSize, MinMessageSize, wire.HighestMaxMessageSize)
 	case o.MaxSessions < 0 || o.MaxHandshakes < 0 || o.StatementCache < 0:
 		return fmt.Errorf("testserver: a limit in Options is negative")
-	case o.HandshakeTimeout < 0 || o.IdleInTransactionTimeout < 0:
+	case o.HandshakeTimeout < 0 || o.IdleInTransactionTimeout < 0 || o.ProbeInterval < 0:
 		return fmt.Errorf("testserver: a timeout in Options is negative")
 	}
 	for _, addr := range o.Peers {

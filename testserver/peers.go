@@ -13,44 +13,37 @@ import (
 	"github.com/qdb-go/qdb/wire"
 )
 
-// Times of the probes of peers.
-const (
-	// probeEvery is how often a peer is pinged, and dialled while it is down.
-	probeEvery = time.Second
-	// probeTimeout is how long a peer may take for an answer.
-	probeTimeout = time.Second
-)
-
 // peers watches the nodes that other processes run on the same data. Each is
-// probed as a client's monitor would: a session that pings once a second, and
+// probed as a client's monitor would: by a session that pings at an interval, and
 // hears at once of a drain. Peers that a peer lists are probed too, so that it
 // is enough to name one of them. It is safe for concurrent use.
 type peers struct {
-	c      *Cluster
-	ctx    context.Context
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
+	c        *Cluster
+	interval time.Duration
+	ctx      context.Context
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup
 
 	mu    sync.Mutex       // protects what follows
 	known map[string]*peer // by address
 }
 
-// peer is a node that is probed. Its fields belong to the probe's goroutine,
-// but for nonce and listed, which peers.mu protects.
+// peer is a node that is probed.
 type peer struct {
-	addr       string
-	configured bool // named in Options.Peers: never dropped
-	node       wire.Node
-	first      chan struct{} // closed after the first attempt
-	once       sync.Once
+	addr  string
+	node  wire.Node     // as known; of the probe's goroutine
+	first chan struct{} // closed after the first attempt
+	once  sync.Once
 
-	nonce  [16]byte        // of the probe's handshake under way
-	own    bool            // the address turned out to be one of our own nodes
-	listed map[string]bool // addresses that this peer lists as not down
+	// peers.mu protects what follows.
+	configured bool            // named in Options.Peers: never dropped
+	nonce      [16]byte        // of the probe's handshake under way
+	own        bool            // the address turned out to be one of our own nodes
+	listed     map[string]bool // addresses that this peer lists as not down
 }
 
 func newPeers(c *Cluster) *peers {
-	p := &peers{c: c, known: map[string]*peer{}}
+	p := &peers{c: c, interval: c.opts.ProbeInterval, known: map[string]*peer{}}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	return p
 }
@@ -77,7 +70,8 @@ func (p *peers) stop() {
 	p.wg.Wait()
 }
 
-// add starts to probe an address, unless it is known or our own.
+// add starts to probe an address, unless that goes on or it is our own. It
+// gives the probe; nil when there is none.
 func (p *peers) add(addr string, configured bool) *peer {
 	for _, n := range p.c.Nodes() {
 		if n.Addr() == addr {
@@ -86,11 +80,21 @@ func (p *peers) add(addr string, configured bool) *peer {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.known[addr] != nil || p.ctx.Err() != nil {
+	if q := p.known[addr]; q != nil {
+		// A peer that was quicker may have listed it already.
+		q.configured = q.configured || configured
+		return q
+	}
+	if p.ctx.Err() != nil {
 		return nil
 	}
 	q := &peer{addr: addr, configured: configured, first: make(chan struct{})}
 	p.known[addr] = q
+	if configured {
+		// A member whose name is not known yet: to leave it out would tell
+		// clients that it has left.
+		p.c.topo.setPeer(wire.Node{Address: addr, Status: wire.StatusDown}, change{join: true})
+	}
 	p.wg.Go(func() { p.watch(q) })
 	return q
 }
@@ -104,12 +108,19 @@ func (p *peers) watch(q *peer) {
 			return
 		}
 		p.down(q, err)
+		own := p.isOwn(q)
+		if own {
+			p.c.topo.dropPeer(q.addr)
+		}
 		q.once.Do(func() { close(q.first) })
-		if p.isOwn(q) || p.drop(q) {
+		if own {
+			return
+		}
+		if p.drop(q) {
 			return
 		}
 		select {
-		case <-time.After(probeEvery):
+		case <-time.After(p.interval):
 		case <-p.ctx.Done():
 		}
 	}
@@ -154,7 +165,7 @@ func (p *peers) drop(q *peer) bool {
 
 // probe keeps a monitor session with the peer until it fails.
 func (p *peers) probe(q *peer) error {
-	ctx, cancel := context.WithTimeout(p.ctx, probeTimeout)
+	ctx, cancel := context.WithTimeout(p.ctx, p.interval)
 	defer cancel()
 	nc, err := (&net.Dialer{}).DialContext(ctx, "tcp", q.addr)
 	if err != nil {
@@ -196,7 +207,7 @@ func (pr *probe) send(kind wire.Type, payload appender) error {
 	if err := pr.out.End(); err != nil {
 		return err
 	}
-	pr.conn.SetWriteDeadline(time.Now().Add(probeTimeout))
+	pr.conn.SetWriteDeadline(time.Now().Add(pr.peers.interval))
 	_, err := pr.conn.Write(pr.out.Bytes())
 	return err
 }
@@ -212,7 +223,7 @@ func (pr *probe) handshake() error {
 	if err := pr.send(wire.TypeHandshake, &h); err != nil {
 		return err
 	}
-	pr.conn.SetReadDeadline(time.Now().Add(probeTimeout))
+	pr.conn.SetReadDeadline(time.Now().Add(pr.peers.interval))
 	for {
 		m, err := pr.in.Next()
 		if err != nil {
@@ -240,11 +251,7 @@ func (pr *probe) ping() error {
 	}
 	answered := false
 	for {
-		wait := probeEvery
-		if !answered {
-			wait = probeTimeout
-		}
-		pr.conn.SetReadDeadline(sent.Add(wait))
+		pr.conn.SetReadDeadline(sent.Add(pr.peers.interval))
 		m, err := pr.in.Next()
 		if errors.Is(err, os.ErrDeadlineExceeded) && answered {
 			return nil

@@ -5,9 +5,13 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/qdb-go/qdb/wire"
 )
+
+// probeInterval leaves a busy machine time to answer, and a test's reader some.
+const probeInterval = 400 * time.Millisecond
 
 // listing gives the topology that a node tells, as "id status" by address.
 func listing(t testing.TB, c *Cluster) map[string]string {
@@ -26,7 +30,7 @@ func awaitListing(t testing.TB, c *Cluster, n *Node, want string) {
 
 func TestPeersAreListedFromTheStart(t *testing.T) {
 	a, _ := scripted(t, Options{Nodes: 2})
-	b, _ := scripted(t, Options{NodeIDBase: 3, Peers: []string{a.Node(0).Addr(), a.Node(1).Addr()}})
+	b, _ := scripted(t, Options{ProbeInterval: probeInterval, NodeIDBase: 3, Peers: []string{a.Node(0).Addr(), a.Node(1).Addr()}})
 	w := dial(t, b.Node(0)).welcome
 	var ids []string
 	for _, n := range w.Topology.Nodes {
@@ -44,9 +48,22 @@ func TestPeersAreListedFromTheStart(t *testing.T) {
 	}
 }
 
+func TestAPeerThatIsNotThereDelaysNothingAndIsListedWithoutAName(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	absent := l.Addr().String()
+	l.Close()
+	c, _ := scripted(t, Options{ProbeInterval: probeInterval, Peers: []string{absent}})
+	if got := listing(t, c)[absent]; got != " down" {
+		t.Fatalf("the topology lists it as %q", got)
+	}
+}
+
 func TestTheStateOfAPeerIsFollowed(t *testing.T) {
 	a, _ := scripted(t, Options{DrainLinger: -1})
-	b, _ := scripted(t, Options{NodeIDBase: 2, Peers: []string{a.Node(0).Addr()}})
+	b, _ := scripted(t, Options{ProbeInterval: probeInterval, NodeIDBase: 2, Peers: []string{a.Node(0).Addr()}})
 	node := a.Node(0)
 	m := dial(t, b.Node(0), asMonitor)
 	holder := dial(t, node)
@@ -74,7 +91,7 @@ func TestTheStateOfAPeerIsFollowed(t *testing.T) {
 
 func TestAPausedPeerIsDown(t *testing.T) {
 	a, _ := scripted(t, Options{})
-	b, _ := scripted(t, Options{NodeIDBase: 2, Peers: []string{a.Node(0).Addr()}})
+	b, _ := scripted(t, Options{ProbeInterval: probeInterval, NodeIDBase: 2, Peers: []string{a.Node(0).Addr()}})
 	a.Node(0).Pause()
 	awaitListing(t, b, a.Node(0), "1 down")
 	a.Node(0).Resume()
@@ -83,13 +100,13 @@ func TestAPausedPeerIsDown(t *testing.T) {
 
 func TestNamingOnePeerIsEnough(t *testing.T) {
 	a, _ := scripted(t, Options{Nodes: 2})
-	b, _ := scripted(t, Options{NodeIDBase: 3, Peers: []string{a.Node(0).Addr()}})
+	b, _ := scripted(t, Options{ProbeInterval: probeInterval, NodeIDBase: 3, Peers: []string{a.Node(0).Addr()}})
 	awaitListing(t, b, a.Node(1), "2 up")
 }
 
 func TestANodeThatAPeerNoLongerListsIsForgotten(t *testing.T) {
 	a, _ := scripted(t, Options{Nodes: 2})
-	b, _ := scripted(t, Options{NodeIDBase: 5, Peers: []string{a.Node(0).Addr()}})
+	b, _ := scripted(t, Options{ProbeInterval: probeInterval, NodeIDBase: 5, Peers: []string{a.Node(0).Addr()}})
 	gone := a.Node(1)
 	awaitListing(t, b, gone, "2 up")
 	late, err := a.AddNode()
@@ -102,26 +119,13 @@ func TestANodeThatAPeerNoLongerListsIsForgotten(t *testing.T) {
 	awaitListing(t, b, late, "3 up")
 }
 
-func TestAPeerThatIsNotThereDelaysNothingAndIsNotListed(t *testing.T) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := free.Addr().String()
-	free.Close()
-	c, _ := scripted(t, Options{Peers: []string{addr}})
-	if got := len(c.topo.snapshot().Nodes); got != 1 {
-		t.Fatalf("%d nodes are listed, want 1", got)
-	}
-}
-
-func TestAPeerThatIsOneselfOrHasOnesIdIsNotListed(t *testing.T) {
+func TestAPeerThatIsOneselfOrHasOnesIDIsNotListedByName(t *testing.T) {
 	var log logBuffer
 	a, _ := scripted(t, Options{})
 	_, port, _ := net.SplitHostPort(a.Node(0).Addr())
-	b, _ := scripted(t, Options{Peers: []string{a.Node(0).Addr()}, Logger: log.logger()})
-	if got := len(b.topo.snapshot().Nodes); got != 1 || !strings.Contains(log.String(), "give them distinct numbers") {
-		t.Fatalf("%d nodes are listed, want 1; log:\n%s", got, log.String())
+	b, _ := scripted(t, Options{ProbeInterval: probeInterval, Peers: []string{a.Node(0).Addr()}, Logger: log.logger()})
+	if got := listing(t, b)[a.Node(0).Addr()]; got != " down" || !strings.Contains(log.String(), "give them distinct numbers") {
+		t.Fatalf("a peer with the id of another node is listed as %q; log:\n%s", got, log.String())
 	}
 	// The same node under another name.
 	a.peers.start([]string{"localhost:" + port})

@@ -89,6 +89,8 @@ func newSessionID(n *Node) string {
 // together, when the train has been read to its end.
 type inbound session
 
+// Read sends what is on its way out and reads from the socket. On the watch's
+// goroutine it only reads.
 func (in *inbound) Read(p []byte) (int, error) {
 	s := (*session)(in)
 	if s.background {

@@ -160,3 +160,24 @@ func TestFrameBufferedSaysWhetherNextNeedsTheStream(t *testing.T) {
 		t.Errorf("part of a large frame: %v, buffered %v", err, r.FrameBuffered())
 	}
 }
+
+func TestALargeFrameBeginsTheRunOfSmallOnesAnew(t *testing.T) {
+	for name, e := range map[string]*Encoder{"plain": {}, "compressed": {CompressThreshold: 1}} {
+		t.Run(name, func(t *testing.T) {
+			r, s := reading()
+			large := e.frames(t, bytes.Repeat(pseudoRandom(50000), 8))
+			small := (&Encoder{}).frames(t, []byte("small"))
+			for range smallRun + 1 {
+				s.b = small
+				mustNext(t, r)
+			}
+			s.b = large
+			mustNext(t, r)
+			s.b = small
+			mustNext(t, r)
+			if held := max(len(r.buf), cap(r.plain)); held <= trustedSize {
+				t.Errorf("after one small frame %d bytes are held", held)
+			}
+		})
+	}
+}

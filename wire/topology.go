@@ -21,7 +21,7 @@ const (
 
 // Node describes a member of the cluster.
 type Node struct {
-	ID      string
+	ID      string // empty as long as whoever reports has not heard from it
 	Address string // host:port under which clients reach it
 	Role    Role
 	Status  NodeStatus

@@ -92,7 +92,8 @@ type Stmt interface {
 	// Columns describes the rows; empty when the statement returns none. The
 	// slice must not be changed, and is the same one until the columns change.
 	Columns() []wire.Column
-	// Bind sets all parameters. A wrong number is 07001.
+	// Bind sets all parameters, and has copied the arguments when it returns.
+	// A wrong number is 07001.
 	Bind(args []wire.Argument) error
 	// Step runs to the next row or to the end. An autocommit statement's
 	// effect is durable when Step has reported the end. Outside a transaction
