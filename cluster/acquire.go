@@ -181,13 +181,19 @@ func (c *Cluster[C]) place(w *waiter[C]) {
 	c.pumpDue = true
 }
 
-// seize serves w with an idle session if that is right: one on the preferred
-// node, or one on a peer if none can be opened on the preferred node now.
+// seize serves w with an idle session if that is right: one on the first node
+// that does not fail or hang, or one on a peer if none can be opened there now.
 func (c *Cluster[C]) seize(w *waiter[C], now instant) bool {
 	if len(w.plan) == 0 {
 		return false
 	}
 	first := w.plan[0]
+	for _, n := range w.plan {
+		if n.idle > 0 || !n.stuck(now) && !w.gaveUpOn(n) {
+			first = n
+			break
+		}
+	}
 	if first.idle > 0 {
 		c.serve(w, c.grant(first, w.req.Holder, now))
 		return true

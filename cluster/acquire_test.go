@@ -264,6 +264,60 @@ func TestTheFirstCallGoesAroundABlackHole(t *testing.T) {
 	}
 }
 
+func TestANodeOnWhichDialsHangIsPassedOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := newNetwork("a", "b")
+		opt := net.options("a", "b")
+		opt.MinConns, opt.Policy, opt.HealthInterval = 0, InOrder(), 0
+		c := open(t, opt)
+		time.Sleep(time.Second)
+		net.node("a").pause()
+		began := time.Now()
+		l := mustAcquire(t, c, Request{})
+		if d := time.Since(began); l.Node().Address != "b" || d != stagger {
+			t.Errorf("the first caller got %v after %v", l.Node(), d)
+		}
+		for range 3 {
+			began = time.Now()
+			l := mustAcquire(t, c, Request{})
+			if d := time.Since(began); l.Node().Address != "b" || d > 0 {
+				t.Errorf("a later caller got %v after %v", l.Node(), d)
+			}
+			defer l.Release()
+		}
+		l.Release()
+		dials := net.node("b").counts().dials
+		if again := mustAcquire(t, c, Request{}); again.Conn() != l.Conn() || net.node("b").counts().dials != dials {
+			t.Error("a session was opened though one was free")
+		} else {
+			again.Release()
+		}
+		net.node("a").resume()
+	})
+}
+
+func TestAnAddressThatCannotBeDialledGivesWayToTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := newNetwork("name", "10.0.0.1", "b")
+		net.node("10.0.0.1").id = net.node("name").id
+		opt := net.options("name", "b")
+		opt.MinConns, opt.Policy = 0, InOrder()
+		c := open(t, opt)
+		time.Sleep(time.Second)
+		net.publish("name", 1, net.list("10.0.0.1", "b"))
+		net.node("name").set(func(n *fakeNode) { n.refuse = errRefused })
+		first := mustAcquire(t, c, Request{})
+		synctest.Wait() // its monitor, which was connected before, has answered
+		time.Sleep(hastyPause)
+		second := mustAcquire(t, c, Request{Avoid: []NodeKey{first.Node().Key}})
+		if a := second.Conn().node.addr; a != "10.0.0.1" {
+			t.Errorf("the session is on %s", a)
+		}
+		first.Release()
+		second.Release()
+	})
+}
+
 func TestBothSessionsOfARaceAreKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := newNetwork("a", "b")

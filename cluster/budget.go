@@ -39,16 +39,16 @@ func (b *budget) succeeded() {
 	b.mu.Unlock()
 }
 
-// spend takes one retry, from the spare account if failover is set and the
-// common one is empty.
+// spend takes one retry, from the spare account if failover is set and it has
+// one, else from the common one.
 func (b *budget) spend(failover bool) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case b.common >= 1:
-		b.common--
 	case failover && b.spare > 0:
 		b.spare--
+	case b.common >= 1:
+		b.common--
 	default:
 		return false
 	}

@@ -228,7 +228,7 @@ func (c *Cluster[C]) dialFailed(n *node[C], w *waiter[C], addr string, err error
 func (c *Cluster[C]) dialSucceeded(d *dial[C], w *waiter[C], conn C, rep Report) {
 	n := c.identify(d.node, d.addr, rep.NodeID)
 	now := c.now()
-	s := &session[C]{conn: conn, c: c, node: n, gen: n.gen, idleSince: now}
+	s := &session[C]{conn: conn, c: c, node: n, gen: n.gen, opened: now, idleSince: now}
 	if t := c.opt.MaxLifetime; t > 0 {
 		s.expires = now + t - fullJitter(c.rng, t/10)
 	}
@@ -241,6 +241,9 @@ func (c *Cluster[C]) dialSucceeded(d *dial[C], w *waiter[C], conn C, rep Report)
 	c.grown = now
 	n.publish()
 	c.observe(n, sigDialed, rep, d.demotions, d.drains)
+	if !n.state.usable() && n.idle > 0 {
+		c.closeIdle(n, nil) // it began to drain meanwhile
+	}
 	if n.idle > 0 && c.queue.len > 0 {
 		c.deliver(n, now)
 	}
@@ -273,6 +276,9 @@ func (c *Cluster[C]) gone(n *node[C]) {
 	n.closed++
 	c.closing--
 	c.total--
+	if c.total-c.closing < c.opt.MinConns && n.state.usable() {
+		c.wakeMaintenance()
+	}
 	c.pumpDue = true
 	c.retire(n)
 	c.wakeCloser()

@@ -8,6 +8,7 @@ func (c *Cluster[C]) signal(n *node[C], sig signal, err error) {
 	switch sig {
 	case sigAnswer, sigDraining, sigDialed:
 		n.reached, n.refused, c.reached = true, false, true
+		n.answered = now
 	default:
 		n.failures++
 		n.lastErr, n.lastAt = err, now

@@ -74,6 +74,10 @@ func TestIdleSessionsAreClosedDownToTheMinimum(t *testing.T) {
 		if n := net.node("a").counts().farewells; n == 0 {
 			t.Error("idle sessions were closed without a farewell")
 		}
+		time.Sleep(10 * time.Second)
+		if s := c.Stats(); s.Opened != 20 || s.Idle != 5 {
+			t.Errorf("the minimum did not stay as it was: %+v", s)
+		}
 	})
 }
 

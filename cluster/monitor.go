@@ -85,10 +85,11 @@ func (c *Cluster[C]) probe(ctx context.Context, n *node[C], failed int) (m Monit
 	demotions, drains, addrs := n.demotions, n.drains, len(n.addrs)
 	c.checking(n)
 	c.mu.Unlock()
+	began := c.now()
 	told := make(chan struct{})
 	late := time.AfterFunc(c.opt.HealthTimeout, func() {
 		defer close(told)
-		c.report(ctx, n, sigTimeout, errNodeSilent)
+		c.report(ctx, n, sigTimeout, began, errNodeSilent)
 	})
 	var addr string
 	var rep Report
@@ -107,7 +108,7 @@ func (c *Cluster[C]) probe(ctx context.Context, n *node[C], failed int) (m Monit
 		if refused = permanent(err); refused {
 			sig = sigProbeRefused
 		}
-		c.report(ctx, n, sig, err)
+		c.report(ctx, n, sig, began, err)
 		return nil, refused
 	}
 	c.heard(n, addr, rep, demotions, drains)
@@ -143,7 +144,7 @@ func (c *Cluster[C]) follow(ctx context.Context, n *node[C], m Monitor) {
 				break
 			}
 			if err != nil {
-				c.report(ctx, n, sigError, err)
+				c.report(ctx, n, sigError, c.now(), err)
 				return
 			}
 			c.mu.Lock()
@@ -169,7 +170,7 @@ func (c *Cluster[C]) check(ctx context.Context, n *node[C], m Monitor) bool {
 		if cctx.Err() != nil {
 			sig, err = sigTimeout, errNodeSilent
 		}
-		c.report(ctx, n, sig, err)
+		c.report(ctx, n, sig, began, err)
 		return false
 	}
 	c.measured(n, c.now()-began)
@@ -251,12 +252,17 @@ func (c *Cluster[C]) checking(n *node[C]) {
 	n.monitor.kicked, n.monitor.hasty = false, false
 }
 
-// report takes in a failure that n's monitor has seen.
-func (c *Cluster[C]) report(ctx context.Context, n *node[C], sig signal, err error) {
+// report takes in a failure that n's monitor has seen, in a check that began
+// then. If the node has answered somebody since, as one does that has just been
+// restarted, the failure is old news: it is a reason to ask again, and no more.
+func (c *Cluster[C]) report(ctx context.Context, n *node[C], sig signal, began instant, err error) {
 	if ctx.Err() != nil {
 		return // the monitor is being stopped, which says nothing of the node
 	}
 	c.mu.Lock()
+	if n.answered > began && (sig == sigProbeFailed || sig == sigTimeout) {
+		sig = sigError
+	}
 	switch {
 	case c.closed:
 	case !n.left:

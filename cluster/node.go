@@ -38,6 +38,8 @@ type node[C Conn] struct {
 	reason string
 	// reached is set once the node has answered at all.
 	reached bool
+	// answered is when it last did.
+	answered instant
 	// refused is set while the last dial was refused for good.
 	refused  bool
 	lastErr  error

@@ -19,6 +19,8 @@ type session[C Conn] struct {
 	gen uint64
 	// expires is when the session has lived long enough, 0: never.
 	expires instant
+	// opened is when it was opened.
+	opened instant
 	// idleSince is when it was released, or opened.
 	idleSince instant
 	// cause, when set, is why the session is given up without a farewell.

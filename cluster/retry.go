@@ -85,7 +85,9 @@ type Retry[C Conn] struct {
 	c        *Cluster[C]
 	req      Request
 	began    bool
-	repeated bool // a SafeOnce was repeated
+	since    instant // when the request began
+	stale    int     // attempts on sessions that had died in the pool
+	repeated bool    // a SafeOnce was repeated
 	wait     time.Duration
 	waits    int // how many attempts had to wait
 	failures []*AttemptError
@@ -100,7 +102,7 @@ func (c *Cluster[C]) Retry(req Request) Retry[C] { return Retry[C]{c: c, req: re
 // ctx. Its error lists the attempts that failed before.
 func (r *Retry[C]) Acquire(ctx context.Context) (Lease[C], error) {
 	if !r.began {
-		r.began = true
+		r.began, r.since = true, r.c.now()
 		r.c.budget.called()
 	}
 	if err := r.sleep(ctx); err != nil {
@@ -135,6 +137,13 @@ func (r *Retry[C]) sleep(ctx context.Context) error {
 	}
 }
 
+// diedInPool says whether the attempt on l failed because its session had died
+// before the request began: it says nothing of the node as it is now, and the pool
+// holds only so many of them.
+func (r *Retry[C]) diedInPool(l Lease[C], class Class) bool {
+	return class == NeverSent && l.Valid() && l.s.opened < r.since && r.stale < r.c.opt.MaxConns
+}
+
 // Again takes in that the attempt on l failed with err, and says whether there
 // is to be another one. l should have ended with Fail, Discard or Release
 // before, so that the node's health is known; if it has not, it is discarded.
@@ -142,12 +151,18 @@ func (r *Retry[C]) sleep(ctx context.Context) error {
 // The first attempt on another healthy node follows at once. Attempts on the
 // same nodes again, and all while no other node is healthy, wait as Options.Retry
 // says, with full jitter. Options.Retry.Max and a budget shared by all requests
-// bound the attempts: when everything fails, retries add a tenth to the calls.
+// bound the attempts: when everything fails, retries add a tenth to the calls. An
+// attempt on a session that had died in the pool is not counted, and is made again
+// at once.
 func (r *Retry[C]) Again(l Lease[C], err error, class Class) bool {
 	l.Discard()
 	node := l.Node()
 	r.failures = append(r.failures, &AttemptError{len(r.failures) + 1, node, class, err})
-	if class == Final || r.repeated && class == SafeOnce || len(r.failures) > r.c.opt.Retry.Max {
+	if r.diedInPool(l, class) && r.c.budget.spend(true) {
+		r.stale++
+		return true
+	}
+	if class == Final || r.repeated && class == SafeOnce || len(r.failures)-r.stale > r.c.opt.Retry.Max {
 		return false
 	}
 	if node.Key != 0 && !avoided(r.req.Avoid, node.Key) {

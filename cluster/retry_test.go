@@ -321,7 +321,7 @@ func TestARollingRestartFailsNothing(t *testing.T) {
 						}
 					})
 				}
-				for range 3 {
+				for range 2 {
 					for _, a := range []string{"a", "b", "c"} {
 						time.Sleep(500 * time.Millisecond)
 						end(net.node(a))
