@@ -175,5 +175,8 @@ func TestCloseDoesNotWaitForACancelThatIsStuck(t *testing.T) {
 	if took := time.Since(began); took > cancelGrace/2 {
 		t.Errorf("Close took %v", took)
 	}
+	if s.watch.stop != nil || s.watch.ctx != nil {
+		t.Error("the session holds on to the context")
+	}
 	stream.shutOnce(t)
 }

@@ -156,3 +156,44 @@ func TestAGrantThatCannotBeWrittenBreaksTheSession(t *testing.T) {
 	}
 	stream.shutOnce(t)
 }
+
+func TestNothingIsGrantedWhileABatchIsAtHand(t *testing.T) {
+	const batches, size = 60, 8 << 10
+	batch := &rowsOf{wire.RowsHeader{Count: 1}, []wire.Value{wire.Bytes(make([]byte, size))}}
+	s, c := openMemory(t, func(m wire.Message, out *wire.Encoder) {
+		if m.Type != wire.TypeExecute {
+			return
+		}
+		put(out, wire.TypeRows, m.Sequence, &rowsOf{wire.RowsHeader{First: true, HasColumns: true, Description: 1, Width: 1,
+			Columns: columnsOf(1)}, nil})
+		for range batches {
+			put(out, wire.TypeRows, m.Sequence, batch)
+		}
+		put(out, wire.TypeComplete, m.Sequence, &wire.Complete{})
+	})
+	rows := start(t, s, "SELECT a FROM t")
+	const plenty = 1 << 20
+	c.room = plenty
+	held, granted := 0, 0
+	for range batches {
+		atHand, due := s.reader.FrameBuffered(), rows.granted >= creditWindow/2
+		before := c.room
+		if err := rows.Next(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := rows.Value(); err != nil {
+			t.Fatal(err)
+		}
+		switch wrote := c.room < before; {
+		case wrote && (atHand || !due):
+			t.Fatalf("Credit was written though a batch was at hand (%v) or it was not due (%v)", atHand, !due)
+		case wrote:
+			granted++
+		case due && atHand:
+			held++
+		}
+	}
+	if held == 0 || granted == 0 {
+		t.Errorf("Credit was held back %d times and written %d times: nothing was tested", held, granted)
+	}
+}

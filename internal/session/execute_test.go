@@ -148,6 +148,9 @@ func TestAStatementThatCannotBePreparedIsForgotten(t *testing.T) {
 		if _, err := s.Prepare(t.Context(), "SELEKT 1"); codeOf(err) != "42601" {
 			t.Errorf("error %v", err)
 		}
+		if n := s.stmts.lru.Len(); n != 0 {
+			t.Errorf("%d statements take up room in the cache", n)
+		}
 	}
 }
 

@@ -300,3 +300,36 @@ func TestTheSmallerLimitForMessagesHolds(t *testing.T) {
 		})
 	}
 }
+
+func TestRequestsAreCompressedWhereBothSidesCan(t *testing.T) {
+	sql := "SELECT '" + strings.Repeat("x", 5000) + "'"
+	for name, c := range map[string]struct {
+		threshold int
+		features  wire.Features
+		want      bool
+	}{
+		"both":                   {1000, wire.FeatureLZ4, true},
+		"the node cannot":        {1000, 0, false},
+		"the client does not":    {0, wire.FeatureLZ4, false},
+		"the request is smaller": {10000, wire.FeatureLZ4, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			address := serve(t, func(p *peer) {
+				p.welcome(func(h *wire.ServerHandshake) { h.Features = c.features })
+				seq, x := p.execute()
+				if x.SQL != sql {
+					p.t.Errorf("%d bytes of SQL arrived", len(x.SQL))
+				}
+				p.answer(seq, wire.Int(1))
+				p.ended(true)
+			})
+			s, stream := openAt(t, address, func(cfg *Config) { cfg.CompressThreshold = c.threshold })
+			before := stream.written
+			got, err := query(t.Context(), s, sql)
+			wantInts(t, got, err, 1)
+			if n := stream.written - before; n < len(sql) != c.want {
+				t.Errorf("%d bytes were written", n)
+			}
+		})
+	}
+}

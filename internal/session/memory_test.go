@@ -79,6 +79,9 @@ func (c *memory) respond(m wire.Message) {
 	}
 	c.sent += len(answers)
 	if c.cut >= 0 {
+		if len(c.garbage) > 0 && c.cut < len(answers) {
+			c.garbage[0] = ^answers[c.cut] // so that it is garbage
+		}
 		answers = answers[:min(len(answers), c.cut)]
 		c.cut -= len(answers)
 	}

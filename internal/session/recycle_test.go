@@ -1,6 +1,7 @@
 package session
 
 import (
+	"context"
 	"testing"
 
 	"github.com/qdb-go/qdb/wire"
@@ -140,5 +141,31 @@ func TestAStatementThatChangesTheSessionIsNoticedWhateverComesAfter(t *testing.T
 		if err := writeOne(t.Context(), s); err != nil || !s.Dirty() {
 			t.Errorf("error %v, dirty %v", err, s.Dirty())
 		}
+	}
+}
+
+func TestTheFirstWriteOfAUserLooksWhetherTheNodeIsStillThere(t *testing.T) {
+	s, stream := open(t, func(p *peer) {
+		for range 6 {
+			seq, x := p.execute()
+			p.sayRows(seq, 1, wire.Int(1))
+			p.reply(wire.TypeComplete, seq, &wire.Complete{Wrote: x.Flags&wire.ReadOnly == 0})
+		}
+		p.ended(true)
+	})
+	for user := range 2 {
+		for i, c := range []struct {
+			call func(context.Context, *Session) error
+			want int
+		}{{writeOne, 1}, {writeOne, 0}, {readOne, 0}} {
+			before := stream.looks
+			if err := c.call(t.Context(), s); err != nil {
+				t.Fatal(err)
+			}
+			if n := stream.looks - before; n != c.want {
+				t.Errorf("user %d, request %d: %d looks, want %d", user, i, n, c.want)
+			}
+		}
+		s.Recycle()
 	}
 }

@@ -91,7 +91,6 @@ func (r *Rows) HasNextResult() bool { return r.done && r.more }
 // NextResult moves to the next result, or gives io.EOF. Rows that are left of
 // the one under way are dropped.
 func (r *Rows) NextResult() error {
-	r.batch, r.left = nil, 0
 	for !r.done {
 		if err := r.advance(); err != nil {
 			return err

@@ -164,8 +164,12 @@ func TestAResponseThatMakesNoSenseBreaksTheSession(t *testing.T) {
 			p.say(wire.TypeRows, seq, &rowsOf{wire.RowsHeader{Count: 1}, []wire.Value{wire.Int(1)}})
 		}, "or not at all"},
 		"more rows than bytes": {func(p *peer, seq uint64) {
-			p.say(wire.TypeRows, seq, &rowsOf{with(9), []wire.Value{wire.Int(1)}})
-		}, "rows"},
+			p.say(wire.TypeRows, seq, &rowsOf{with(10), []wire.Value{wire.Int(1)}})
+		}, "10 rows"},
+		"more values than bytes": {func(p *peer, seq uint64) {
+			h := wire.RowsHeader{First: true, HasColumns: true, Description: 1, Width: 2, Columns: columnsOf(2), Count: 9}
+			p.say(wire.TypeRows, seq, &rowsOf{h, []wire.Value{wire.Int(1)}})
+		}, "9 rows of 2 columns"},
 		"half a value": {func(p *peer, seq uint64) {
 			p.say(wire.TypeRows, seq, raw(string((&rowsOf{with(1), nil}).AppendTo(nil))+"\x03\x01\x02"))
 		}, "damaged value"},

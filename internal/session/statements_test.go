@@ -283,6 +283,23 @@ func TestAWrongGuessThatAStatementOnlyReadsIsMadeOnce(t *testing.T) {
 	}
 }
 
+func TestAReadOnlyTransactionRefusesAWriteOnce(t *testing.T) {
+	s, _ := open(t, func(p *peer) {
+		seq, m := p.begin()
+		if !m.ReadOnly {
+			p.t.Errorf("%+v", m)
+		}
+		p.ack(seq, wire.TxActive, wire.OutcomeInProgress)
+		seq, _ = p.execute()
+		p.refuse(seq, "25006", func(e *wire.Error) { e.Tx = wire.TxActive })
+		p.ended(true)
+	})
+	s.Begin(wire.IsolationDefault, true)
+	if err := writeOne(t.Context(), s); codeOf(err) != "25006" || s.Tx() != wire.TxActive {
+		t.Errorf("error %v, transaction %v", err, s.Tx())
+	}
+}
+
 func TestWhatTheNodeSaysOfAStatementReplacesTheGuess(t *testing.T) {
 	s, _ := open(t, func(p *peer) {
 		for i, guarded := range []bool{false, true} {

@@ -22,6 +22,7 @@ type tap struct {
 	written     int       // bytes
 	read, write time.Time // deadlines
 	closed      int
+	looks       int    // calls of Alive
 	beforeWrite func() // called before each write
 }
 
@@ -67,6 +68,13 @@ func (c *tap) Close() error {
 	c.closed++
 	c.mu.Unlock()
 	return c.Conn.Close()
+}
+
+func (c *tap) Alive() error {
+	c.mu.Lock()
+	c.looks++
+	c.mu.Unlock()
+	return c.Conn.Alive()
 }
 
 // count gives the number of writes so far.

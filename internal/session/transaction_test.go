@@ -206,8 +206,8 @@ func TestNothingRunsOutsideATransactionThatTheNodeGaveUp(t *testing.T) {
 	})
 	s.Begin(wire.IsolationDefault, false)
 	for _, want := range []string{"40001", "25P01"} {
-		if err := writeOne(t.Context(), s); codeOf(err) != want {
-			t.Errorf("error %v, want %s", err, want)
+		if err := writeOne(t.Context(), s); codeOf(err) != want || s.Tx() != wire.TxNone {
+			t.Errorf("error %v, want %s; transaction %v", err, want, s.Tx())
 		}
 	}
 	if err := s.Commit(t.Context()); codeOf(err) != "25P01" {
@@ -231,8 +231,9 @@ func TestARefusedBeginIsKnownThoughTheNodeClosesTheSession(t *testing.T) {
 
 func TestAStatementThatRanWithoutItsTransactionHasAnUnknownEffect(t *testing.T) {
 	for name, answer := range map[string]func(*peer, uint64){
-		"with rows": func(p *peer, seq uint64) { p.sayRows(seq, 1, wire.Int(1)) },
-		"without":   func(p *peer, seq uint64) { p.say(wire.TypeComplete, seq, &wire.Complete{Wrote: true}) },
+		"with rows":                             func(p *peer, seq uint64) { p.sayRows(seq, 1, wire.Int(1)) },
+		"with a refusal that is not understood": func(p *peer, seq uint64) { p.say(wire.TypeError, seq, raw("?????")) },
+		"without":                               func(p *peer, seq uint64) { p.say(wire.TypeComplete, seq, &wire.Complete{Wrote: true}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, _ := open(t, func(p *peer) {
@@ -249,6 +250,21 @@ func TestAStatementThatRanWithoutItsTransactionHasAnUnknownEffect(t *testing.T) 
 				t.Errorf("error %v, broken %v", lost, s.Broken())
 			}
 		})
+	}
+}
+
+func TestAnAnswerThatOvertakesThatOfBeginBreaksTheSession(t *testing.T) {
+	s, _ := open(t, func(p *peer) {
+		begin, _ := p.begin()
+		seq, _ := p.execute()
+		p.say(wire.TypeComplete, seq, &wire.Complete{Wrote: true, Tx: wire.TxActive})
+		p.say(wire.TypeAck, begin, &wire.Ack{Tx: wire.TxActive})
+		p.flush()
+		p.ended(false)
+	})
+	s.Begin(wire.IsolationDefault, false)
+	if lost := asLost(t, writeOne(t.Context(), s)); lost.SQL().Effect != wire.EffectUnknown || s.Broken() == nil {
+		t.Errorf("error %v, broken %v", lost, s.Broken())
 	}
 }
 

@@ -34,7 +34,7 @@ type conn struct {
 	// has to wait for the first one.
 	patience time.Time
 	// broken is set when the engine cannot be trusted any more.
-	broken error
+	broken *wire.Error
 }
 
 var _ backend.Conn = (*conn)(nil)
@@ -75,8 +75,10 @@ func (c *conn) catch(err *error) {
 	}
 }
 
-func (c *conn) panicked(p any) *wire.Error {
-	e := panicError(p)
+func (c *conn) panicked(p any) *wire.Error { return c.suspect(panicError(p)) }
+
+// suspect takes note of the error that a panic was turned into.
+func (c *conn) suspect(e *wire.Error) *wire.Error {
 	if c.eng != nil {
 		c.eng.worn = true
 	}
@@ -92,7 +94,12 @@ func (c *conn) usable() error {
 		return &wire.Error{Code: "08003", Effect: wire.EffectNone, Severity: wire.SeverityFatal,
 			Message: "the connection to the engine is closed"}
 	}
-	return c.broken
+	if c.broken != nil {
+		e := wire.NewError(*c.broken, nil)
+		e.Effect = wire.EffectNone // whatever it was that broke, this has not begun
+		return e
+	}
+	return nil
 }
 
 // Prepare compiles the first statement of sql. What follows it is compiled by

@@ -133,8 +133,15 @@ func (e *engine) statement(k control) (*sqlite3.Stmt, error) {
 	return e.compiled[k], nil
 }
 
-// run carries out one of the engine's own statements that gives no rows.
-func (e *engine) run(k control) error {
+// run carries out one of the engine's own statements that gives no rows. A panic
+// of the engine is an error, so that the caller can go on to undo things.
+func (e *engine) run(k control) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			quietReset(e.compiled[k])
+			err = panicError(p)
+		}
+	}()
 	s, err := e.statement(k)
 	if err != nil {
 		return err
@@ -219,7 +226,8 @@ func (e *engine) owns(s *sqlite3.Stmt) bool {
 func (e *engine) close() (err error) {
 	defer catch(&err)
 	for _, s := range slices.Collect(e.db.Stmts()) {
-		_ = s.Close() // its error is the one of its last step, which was reported
+		quietReset(s)
+		_ = s.Close() // without an error after a reset
 	}
 	return e.db.Close()
 }

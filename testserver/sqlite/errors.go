@@ -21,8 +21,11 @@ type outcome struct {
 // failure puts an error of SQLite into the terms of SQL.
 func (c *conn) failure(err error, o outcome) *wire.Error {
 	var known *wire.Error
-	if errors.As(err, &known) {
-		return known
+	if errors.As(err, &known) { // of a panic
+		if o.commit {
+			known.Effect = wire.EffectUnknown
+		}
+		return c.suspect(known)
 	}
 	code := errorCode(err)
 	var e *wire.Error
@@ -43,6 +46,8 @@ func (c *conn) failure(err error, o outcome) *wire.Error {
 	return e
 }
 
+const lostTransaction = "the whole transaction was rolled back"
+
 // effect sets what the failure left behind. SQLite rolls a failed statement
 // back, with two exceptions: what was asked to stay, and a commit of which the
 // disk did not say whether it holds it.
@@ -55,7 +60,7 @@ func (c *conn) effect(e *wire.Error, code sqlite3.ExtendedErrorCode, o outcome) 
 	case (o.write || o.commit) && code.Code() == sqlite3.IOERR:
 		e.Effect = wire.EffectUnknown
 	case c.tx == wire.TxActive && !o.commit && c.eng.db.GetAutocommit():
-		e.Detail = "the whole transaction was rolled back"
+		e.Detail = lostTransaction
 	}
 }
 

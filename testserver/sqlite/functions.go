@@ -11,6 +11,12 @@ import (
 func (e *engine) register() error {
 	tell := func(name string, value func() string) error {
 		return e.db.CreateFunction(name, 0, sqlite3.INNOCUOUS, func(ctx sqlite3.Context, _ ...sqlite3.Value) {
+			// A panic for want of memory must not tear through SQLite's frames.
+			defer func() {
+				if recover() != nil {
+					ctx.ResultError(sqlite3.NOMEM)
+				}
+			}()
 			ctx.ResultText(value())
 		})
 	}

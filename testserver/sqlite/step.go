@@ -230,10 +230,26 @@ func (s *stmt) catch(err *error) {
 	if p == nil {
 		return
 	}
-	*err = s.c.panicked(p)
+	e := s.c.panicked(p)
+	*err = e
+	if s.plan.writes() {
+		s.retract()
+	}
 	s.drop()
 	s.c.eng.guard.vacuuming = false
 	s.c.settle()
+	if s.c.tx == wire.TxFailed {
+		e.Detail = lostTransaction
+	}
+}
+
+// retract undoes what a statement has written when a panic has cut it short:
+// its reset alone would commit the half of it. A transaction is lost as a whole.
+func (s *stmt) retract() {
+	defer s.c.intr.shield()()
+	_ = s.c.eng.run(controlBegin) // fails when a transaction is open, as it should be
+	quietReset(s.raw)
+	_ = s.c.eng.run(controlRollback) // fails when SQLite has rolled back already
 }
 
 // drain runs a writing statement to its end, without its rows: its effect is

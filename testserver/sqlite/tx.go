@@ -94,15 +94,19 @@ func (c *conn) Rollback() (err error) {
 	defer c.catch(&err)
 	c.endExecutions(nil)
 	c.undo()
-	return c.broken
+	return c.usable()
 }
 
 // undo rolls back what SQLite has open, whatever it is. A connection that
 // cannot even do that is of no use any more.
 func (c *conn) undo() {
 	defer c.intr.shield()()
-	if !c.eng.db.GetAutocommit() {
-		if err := c.eng.run(controlRollback); err != nil && !c.eng.db.GetAutocommit() {
+	db := c.eng.db
+	if c.broken == nil && db.GetAutocommit() && c.eng.writing() {
+		_ = c.eng.run(controlBegin) // a commit was cut short; only a transaction can be rolled back
+	}
+	if c.broken == nil && !db.GetAutocommit() {
+		if err := c.eng.run(controlRollback); err != nil && !db.GetAutocommit() {
 			e := c.failure(err, outcome{})
 			e.Severity = wire.SeverityFatal
 			c.broken = e

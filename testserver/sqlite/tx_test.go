@@ -1,10 +1,13 @@
 package sqlite
 
 import (
+	"errors"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/ncruces/go-sqlite3"
 
 	"github.com/qdb-go/qdb/testserver/backend"
 	"github.com/qdb-go/qdb/wire"
@@ -335,4 +338,63 @@ func TestTemporaryTablesWaitForNobody(t *testing.T) {
 		wantValue(t, other.value("select group_concat(x) from t"), "1,2,5")
 		s.exec("drop table tt")
 	})
+}
+
+// TestACommitThatAPanicCutsShortHasAnUnknownOutcome: whether it happened cannot
+// be told, but the session goes on.
+func TestACommitThatAPanicCutsShortHasAnUnknownOutcome(t *testing.T) {
+	db := openMemory(t, Options{})
+	s := connect(t, db)
+	s.exec("create table t(x)")
+	check(t, s.Begin(readWrite))
+	s.exec("insert into t values (1)")
+	e := s.Conn.(*conn).eng
+	e.db.CommitHook(func() bool { panic(errors.New(outOfMemory)) })
+	if e := wireError(t, s.Commit()); e.Code != "53200" || e.Effect != wire.EffectUnknown {
+		t.Errorf("got %v with effect %v", e, e.Effect)
+	}
+	e.db.CommitHook(nil)
+	if s.Tx() != wire.TxNone {
+		t.Errorf("the state is %v", s.Tx())
+	}
+	wantValue(t, s.value("select 1"), 1)
+	connect(t, db).exec("insert into t values (2)") // the gate is open
+}
+
+// TestAWriteThatAPanicCutsShortLeavesNothing lets the panic come half way
+// through a statement, when SQLite believes that all is well.
+func TestAWriteThatAPanicCutsShortLeavesNothing(t *testing.T) {
+	for name, cause := range map[string]any{"memory": errors.New(outOfMemory), "anything else": "broken"} {
+		t.Run(name, func(t *testing.T) {
+			kinds(t, func(t *testing.T, open func(Options) backend.Backend) {
+				db := open(Options{})
+				c, err := db.Connect(t.Context(), backend.Identity{})
+				check(t, err)
+				s, other := session{c, t}, connect(t, db)
+				s.exec("create table t(x); create table n(i); insert into n values (1), (2), (3), (4)")
+				check(t, c.(*conn).eng.db.CreateFunction("test_panic", 1, 0, func(ctx sqlite3.Context, arg ...sqlite3.Value) {
+					if arg[0].Int() == 3 {
+						panic(cause)
+					}
+					ctx.ResultInt(1)
+				}))
+				_, _, err = s.try("insert into t select test_panic(i) from n")
+				if e := wireError(t, err); (e.Severity == wire.SeverityFatal) != (name != "memory") {
+					t.Errorf("got %+v", e)
+				}
+				if name == "memory" {
+					check(t, s.Begin(readWrite))
+					s.exec("insert into t values (1)")
+					e := wantState(t, s.fails("insert into t select test_panic(i) from n"), "53200")
+					if s.Tx() != wire.TxFailed || e.Detail == "" {
+						t.Errorf("the state is %v, the error %v", s.Tx(), e)
+					}
+					check(t, s.Rollback())
+				}
+				_ = c.Close() // it may be beyond closing cleanly
+				wantValue(t, other.value("select count(*) from t"), 0)
+				other.exec("insert into t values (2)") // the gate and the lock are free
+			})
+		})
+	}
 }
