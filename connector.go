@@ -29,6 +29,9 @@ type Connector struct {
 	sessionCfg session.Config
 	dialer     transport.Dialer
 	statements *lru.Cache[string, *description] // nil: none are remembered
+	policy     cluster.Policy                   // nil: the Config's
+	onEvent    func(cluster.Event)
+	stacks     bool
 
 	mu      sync.Mutex // protects what follows
 	cluster *cluster.Cluster[*session.Session]
@@ -37,9 +40,25 @@ type Connector struct {
 
 var _ driver.Connector = (*Connector)(nil)
 
+// Option sets what a DSN cannot say.
+type Option func(*Connector)
+
+// WithPolicy chooses nodes by a policy of one's own, in place of the Config's.
+func WithPolicy(p cluster.Policy) Option { return func(c *Connector) { c.policy = p } }
+
+// WithEvents calls f for every change of a node's state or role, and for nodes
+// that join and leave: one call at a time, in order, from a goroutine that ends
+// with the connector. A slow f delays nothing else; see cluster.Options.OnEvent.
+func WithEvents(f func(cluster.Event)) Option { return func(c *Connector) { c.onEvent = f } }
+
+// WithHolderStacks notes the stack of every checkout, so that the error of an
+// exhausted pool shows where its oldest holder took the session. It costs about a
+// microsecond and an allocation a checkout.
+func WithHolderStacks() Option { return func(c *Connector) { c.stacks = true } }
+
 // NewConnector makes a connector for sql.OpenDB. The Config is copied, and
 // checked as ParseDSN would. Nothing is dialled before the first use.
-func NewConnector(cfg *Config) (*Connector, error) {
+func NewConnector(cfg *Config, options ...Option) (*Connector, error) {
 	cfg = cfg.Clone()
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -49,6 +68,9 @@ func NewConnector(cfg *Config) (*Connector, error) {
 	}
 	c := &Connector{cfg: cfg}
 	c.driver = &Driver{connector: c}
+	for _, set := range options {
+		set(c)
+	}
 	c.dialer = transport.Dialer{Protocols: wireProtocols(cfg.Protocols), Keepalive: cfg.Keepalive}
 	c.sessionCfg = session.Config{
 		ClientName: "qdb-go/" + Version, Database: cfg.Database, User: cfg.User,

@@ -14,8 +14,11 @@ func (c *Connector) clusterOptions() cluster.Options[*session.Session] {
 		MinConns: cfg.PoolMinConns, MaxConns: cfg.PoolMaxConns,
 		IdleTimeout: cfg.PoolIdleTimeout, MaxLifetime: cfg.PoolMaxLifetime, AcquireTimeout: cfg.PoolAcquireTimeout,
 		ConnectTimeout: cfg.ConnectTimeout, HealthInterval: cfg.HealthInterval, HealthTimeout: cfg.HealthTimeout,
-		ShutdownGrace: shutdownGrace, Policy: clusterPolicy(cfg.Policy), Discover: cfg.Discover,
+		ShutdownGrace: shutdownGrace, OnEvent: c.onEvent, CaptureStacks: c.stacks, Policy: clusterPolicy(cfg.Policy), Discover: cfg.Discover,
 		Retry: cluster.Backoff{Max: cfg.RetryMax, Initial: cfg.RetryInitial, MaxBackoff: cfg.RetryMaxBackoff, Multiplier: cfg.RetryMultiplier},
+	}
+	if c.policy != nil {
+		o.Policy = c.policy
 	}
 	for _, h := range cfg.Hosts {
 		o.Seeds = append(o.Seeds, h.String())
