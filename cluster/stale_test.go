@@ -13,6 +13,7 @@ import (
 func TestSessionsThatDiedInThePoolDoNotUseUpTheAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := newNetwork("a")
+		net.node("a").latency = 50 * time.Millisecond // what replaces them comes too late
 		opt := net.options("a")
 		opt.MinConns, opt.MaxConns = 8, 8
 		opt.Retry.Max = 1

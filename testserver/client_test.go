@@ -3,7 +3,6 @@ package testserver
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"os"
 	"strconv"
@@ -337,8 +336,6 @@ func eventually(t testing.TB, what string, cond func() bool) {
 		}
 	}
 }
-
-func isReset(err error) bool { return err != nil && !errors.Is(err, io.EOF) }
 
 func itoa(n int) string { return strconv.Itoa(n) }
 

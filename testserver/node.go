@@ -24,9 +24,8 @@ type Node struct {
 	counts counts
 
 	dials, opened  atomic.Int64
-	sent, received atomic.Int64  // bytes
-	writes         atomic.Int64  // of sockets
-	serial         atomic.Uint64 // of session ids
+	sent, received atomic.Int64 // bytes
+	writes         atomic.Int64 // of sockets
 
 	restart sync.Mutex // one Restart at a time
 

@@ -13,7 +13,6 @@ import (
 type replay struct {
 	rows     rowsOf
 	complete wire.Complete
-	named    bool // the columns have been sent
 }
 
 func newReplay() *replay {

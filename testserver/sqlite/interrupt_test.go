@@ -24,20 +24,21 @@ func begins(t *testing.T, s session) <-chan struct{} {
 	return began
 }
 
-// interruptWhile runs work, interrupts it when it has begun, and gives its
-// error and how long it went on after the interrupt.
-func interruptWhile(t *testing.T, s session, begun func(), work func() error) (error, time.Duration) {
+// interruptWhile runs work, interrupts it when it has begun, and gives how
+// long it went on after the interrupt, and its error.
+func interruptWhile(t *testing.T, s session, begun func(), work func() error) (after time.Duration, err error) {
 	t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- work() }()
 	begun()
 	at := time.Now()
 	s.Interrupt()
-	return <-done, time.Since(at)
+	err = <-done
+	return time.Since(at), err
 }
 
 // A machine that is busy with other things may leave this process alone for a
-// while, so the limit of goals.md, 50 ms, is that of the best of several rounds;
+// while, so the limit, 50 ms, is that of the best of several rounds;
 // no round may take as long as the wait that it ends would.
 const (
 	bestStop  = 50 * time.Millisecond
@@ -57,7 +58,7 @@ func TestInterruptStopsAStatement(t *testing.T) {
 		s := connect(t, open(Options{}))
 		began, best := begins(t, s), worstStop
 		for range 20 {
-			err, after := interruptWhile(t, s, func() { <-began }, func() error {
+			after, err := interruptWhile(t, s, func() { <-began }, func() error {
 				_, _, err := s.try(forever + " select count(*) from n")
 				return err
 			})
@@ -128,9 +129,9 @@ func TestInterruptEndsTheWaitForTheGate(t *testing.T) {
 	queued := func() {
 		waitUntil(t, func() bool { g.mu.Lock(); defer g.mu.Unlock(); return len(g.queue) == 1 })
 	}
-	err, after := interruptWhile(t, s, queued, func() error { return s.Begin(readWrite) })
+	after, err := interruptWhile(t, s, queued, func() error { return s.Begin(readWrite) })
 	wantCancelled(t, err, after)
-	err, after = interruptWhile(t, s, queued, func() error { _, _, err := s.try("insert into t values (1)"); return err })
+	after, err = interruptWhile(t, s, queued, func() error { _, _, err := s.try("insert into t values (1)"); return err })
 	wantCancelled(t, err, after)
 	if s.Tx() != wire.TxNone {
 		t.Errorf("the state is %v", s.Tx())
@@ -145,7 +146,7 @@ func TestInterruptOfAWriteLosesTheTransactionNotTheConnection(t *testing.T) {
 	check(t, s.Begin(readWrite))
 	s.exec("insert into t values (2)")
 	began := begins(t, s)
-	err, after := interruptWhile(t, s, func() { <-began }, func() error {
+	after, err := interruptWhile(t, s, func() { <-began }, func() error {
 		_, _, err := s.try(forever + " insert into t select * from n")
 		return err
 	})
@@ -164,7 +165,7 @@ func TestInterruptOfAReadKeepsTheTransaction(t *testing.T) {
 	check(t, s.Begin(readWrite))
 	s.exec("insert into t values (1)")
 	began := begins(t, s)
-	err, after := interruptWhile(t, s, func() { <-began }, func() error {
+	after, err := interruptWhile(t, s, func() { <-began }, func() error {
 		_, _, err := s.try(forever + " select count(*) from n")
 		return err
 	})

@@ -266,9 +266,9 @@ func TestInterruptEndsTheWaitForAnotherProcess(t *testing.T) {
 	waiting := func() {
 		waitUntil(t, func() bool { g := &db.(*database).gate; g.mu.Lock(); defer g.mu.Unlock(); return g.held })
 	}
-	err, after := interruptWhile(t, s, waiting, func() error { return s.Begin(readWrite) })
+	after, err := interruptWhile(t, s, waiting, func() error { return s.Begin(readWrite) })
 	wantCancelled(t, err, after)
-	err, after = interruptWhile(t, s, waiting, func() error { _, _, err := s.try("insert into t values (1, 1)"); return err })
+	after, err = interruptWhile(t, s, waiting, func() error { _, _, err := s.try("insert into t values (1, 1)"); return err })
 	wantCancelled(t, err, after)
 	done := make(chan error, 1)
 	go func() { done <- s.Begin(readWrite) }()
