@@ -3,6 +3,7 @@ package qdb_test
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"math/rand/v2"
 	"slices"
@@ -202,4 +203,19 @@ func TestSettingsThatThisVersionCannotHonourAreRefused(t *testing.T) {
 			t.Errorf("%s is accepted", dsn)
 		}
 	}
+}
+
+func TestAHandleOpenedByItselfTakesItsClusterWithIt(t *testing.T) {
+	c := testserver.Start(t, testserver.Options{})
+	handle, err := (&qdb.Driver{}).Open(c.DSN())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := handle.(driver.Pinger).Ping(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := handle.Close(); err != nil {
+		t.Fatal(err)
+	}
+	waitFor(t, 5*time.Second, "no session is left", func() bool { return c.Node(0).Sessions()+c.Node(0).Monitors() == 0 })
 }

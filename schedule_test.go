@@ -47,7 +47,7 @@ const (
 	scheduleCallers = 24
 	// scheduleSlack is how long past its deadline a call may return: the
 	// grace for a cancel, and what a busy machine adds.
-	scheduleSlack = 1500 * time.Millisecond
+	scheduleSlack = 1500 * time.Millisecond * slowness
 )
 
 func TestARandomScheduleOfFaultsBreaksNoPromise(t *testing.T) {

@@ -24,6 +24,14 @@ type Conn interface {
 	Abort(cause error)
 }
 
+// Receiver is a Conn that counts what it receives. With it a node that is late
+// with the answer to a check, but sends on a session in use, is not taken for dead.
+type Receiver interface {
+	// Received is the number of bytes received so far. It may be called from
+	// any goroutine.
+	Received() int64
+}
+
 // Monitor is the session with which a node's health is observed. It is driven
 // by one goroutine only, that of the node's monitor.
 type Monitor interface {

@@ -72,14 +72,14 @@ func (c *Cluster[C]) connect(ctx context.Context, n *node[C]) Monitor {
 	return nil
 }
 
-// probe dials n once, at each of its addresses until one answers. A node that
-// is down gets the health timeout for its answer, so that a connection attempt
-// that was lost is soon made anew; every fourth one gets the whole connect
-// timeout, for nodes that are slow to answer.
+// probe dials n once, at each of its addresses until one answers. A node that is
+// suspect or down gets the health timeout for its answer, so that a connection
+// attempt that was lost is soon made anew; of those to a node that is down every
+// fourth gets the whole connect timeout, for nodes that are slow to answer.
 func (c *Cluster[C]) probe(ctx context.Context, n *node[C], failed int) (m Monitor, refused bool) {
 	limit := c.opt.ConnectTimeout
 	c.mu.Lock()
-	if n.state == StateDown && failed%4 != 3 {
+	if n.state == StateSuspect || n.state == StateDown && failed%4 != 3 {
 		limit = min(limit, c.opt.HealthTimeout)
 	}
 	demotions, drains, addrs := n.demotions, n.drains, len(n.addrs)
@@ -250,17 +250,42 @@ func (c *Cluster[C]) untilKicked(ctx context.Context, n *node[C], d time.Duratio
 func (c *Cluster[C]) checking(n *node[C]) {
 	n.monitor.checked = c.now()
 	n.monitor.kicked, n.monitor.hasty = false, false
+	for s := c.leases.oldest; s != nil; s = s.after {
+		if s.node == n {
+			s.received = received(s.conn)
+		}
+	}
+}
+
+// talking reports whether a session has heard from n since its monitor last asked
+// it. A node that sends rows is not dead, however late its answer to a check is:
+// the machine, or the line, may be busy with those very rows.
+func (c *Cluster[C]) talking(n *node[C]) bool {
+	for s := c.leases.oldest; s != nil; s = s.after {
+		if s.node == n && received(s.conn) > s.received {
+			return true
+		}
+	}
+	return false
+}
+
+func received[C Conn](conn C) int64 {
+	if counter, ok := any(conn).(Receiver); ok {
+		return counter.Received()
+	}
+	return 0
 }
 
 // report takes in a failure that n's monitor has seen, in a check that began
 // then. If the node has answered somebody since, as one does that has just been
-// restarted, the failure is old news: it is a reason to ask again, and no more.
+// restarted, the failure is old news; and one that is late with its answer while it
+// sends rows is busy. Both are a reason to ask again, and no more.
 func (c *Cluster[C]) report(ctx context.Context, n *node[C], sig signal, began instant, err error) {
 	if ctx.Err() != nil {
 		return // the monitor is being stopped, which says nothing of the node
 	}
 	c.mu.Lock()
-	if n.answered > began && (sig == sigProbeFailed || sig == sigTimeout) {
+	if (sig == sigTimeout || sig == sigProbeFailed) && (n.answered > began || c.talking(n)) {
 		sig = sigError
 	}
 	switch {

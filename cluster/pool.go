@@ -23,6 +23,8 @@ type session[C Conn] struct {
 	opened instant
 	// idleSince is when it was released, or opened.
 	idleSince instant
+	// received is how many bytes had come when the monitor last asked the node.
+	received int64
 	// cause, when set, is why the session is given up without a farewell.
 	cause error
 

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -89,5 +90,55 @@ func TestAMemberListedWithoutAnIDStays(t *testing.T) {
 		if m := members(c); m != "a " {
 			t.Errorf("members: %s", m)
 		}
+	})
+}
+
+// talker is a session that goes on receiving whatever happens to the checks.
+type talker struct {
+	*fakeConn
+	bytes atomic.Int64
+}
+
+func (c *talker) Received() int64 { return c.bytes.Load() }
+
+// A node whose answer to a check is late, but which sends on a session in use, is
+// busy and not dead: what it sends is not cut off.
+func TestANodeThatSendsIsNotTakenForDead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := newNetwork("a")
+		from := net.options("a")
+		opt := Options[*talker]{Seeds: from.Seeds, DialMonitor: from.DialMonitor, MaxConns: 2,
+			AcquireTimeout: from.AcquireTimeout, ConnectTimeout: from.ConnectTimeout, HealthInterval: from.HealthInterval,
+			HealthTimeout: from.HealthTimeout, ShutdownGrace: from.ShutdownGrace, Retry: from.Retry,
+			Dial: func(ctx context.Context, addr string) (*talker, Report, error) {
+				conn, report, err := from.Dial(ctx, addr)
+				return &talker{fakeConn: conn}, report, err
+			}}
+		c, err := New(opt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close(t.Context())
+		l, err := c.Acquire(t.Context(), Request{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		talks := time.NewTicker(opt.HealthTimeout / 10)
+		defer talks.Stop()
+		net.node("a").pause()
+		down := func() bool { return c.Stats().Nodes[0].State == StateDown }
+		for range 100 {
+			<-talks.C
+			l.Conn().bytes.Add(1000)
+			if down() {
+				t.Fatal("the node is called down while it sends")
+			}
+		}
+		time.Sleep(opt.HealthInterval + 3*opt.HealthTimeout) // it falls silent
+		if !down() {
+			t.Errorf("the node is %v when it has fallen silent", c.Stats().Nodes[0].State)
+		}
+		net.node("a").resume()
+		l.Release()
 	})
 }

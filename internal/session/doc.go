@@ -15,10 +15,15 @@
 // the session lives on; otherwise its position is unknown and it is broken.
 //
 // Certainty: an operation that fails for want of an answer returns *LostError,
-// which says whether a byte of the request had been handed to the transport and
+// which says whether the whole of the request had been handed to the transport and
 // whether the request could have had an effect. The latter is known without the
 // node's help: a statement that looks like a query is sent with the ReadOnly
 // flag, under which a node refuses to write (25006, nothing done); only then is
 // it sent again without. So a guess that is wrong costs a round trip, never a
 // write.
+//
+// Transactions: from Begin to Commit or Rollback every statement is sent with the
+// InTransaction flag, whatever became of the transaction on the node. So a
+// statement never runs on its own because Begin was refused or the node gave the
+// transaction up.
 package session

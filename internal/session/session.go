@@ -62,6 +62,7 @@ type Session struct {
 	news      *wire.TopologyChange // not yet taken by the monitor
 	broken    error
 	aborted   atomic.Pointer[error]
+	received  atomic.Int64 // bytes
 	closeOnce sync.Once
 
 	inTx     bool // between Begin and Commit or Rollback, whatever the node says
@@ -79,7 +80,8 @@ type early struct {
 // Open starts a session over conn, which it owns from then on: it is closed when
 // Open fails. addr is for errors. The context bounds the handshake.
 func Open(ctx context.Context, conn transport.Conn, addr string, cfg *Config, monitor bool) (*Session, error) {
-	s := &Session{cfg: cfg, conn: conn, addr: addr, reader: wire.NewReader(conn)}
+	s := &Session{cfg: cfg, conn: conn, addr: addr}
+	s.reader = wire.NewReader(&counter{conn, &s.received})
 	s.stmts.init(cfg.StatementCache)
 	if err := s.handshake(ctx, monitor); err != nil {
 		_ = conn.Close() // the handshake's error says more
@@ -121,6 +123,22 @@ func (s *Session) Broken() error {
 	}
 	return s.broken
 }
+
+// counter counts the bytes that a stream gives.
+type counter struct {
+	src io.Reader
+	n   *atomic.Int64
+}
+
+func (c *counter) Read(b []byte) (int, error) {
+	n, err := c.src.Read(b)
+	c.n.Add(int64(n))
+	return n, err
+}
+
+// Received is the number of bytes that the node has sent so far. It may be called
+// from any goroutine.
+func (s *Session) Received() int64 { return s.received.Load() }
 
 // Alive is the liveness check of an idle session: no wait, no round trip. Any
 // byte that the node has sent unasked counts as its farewell, so it is not for
