@@ -144,6 +144,7 @@ func TestATargetThatNoNodeHasIsAnErrorThatSaysSo(t *testing.T) {
 }
 
 func TestCloseWaitsForWhatIsInUseAndCutsItOffAfterItsGrace(t *testing.T) {
+	t.Parallel()
 	c := testserver.Start(t, testserver.Options{Nodes: 2})
 	db, err := sql.Open("qdb", c.DSN())
 	if err != nil {

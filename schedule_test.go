@@ -18,7 +18,7 @@ import (
 
 var (
 	scheduleSeed = flag.Uint64("schedule.seed", 0, "seed of the random schedule of faults; 0: a random one")
-	scheduleTime = flag.Duration("schedule.time", 60*time.Second, "how long the random schedule of faults lasts")
+	scheduleTime = flag.Duration("schedule.time", 20*time.Second, "how long the random schedule of faults lasts; .ci/run gives it a minute")
 )
 
 // schedule is a seeded run of faults against a cluster under load. The seed fixes

@@ -200,3 +200,34 @@ func TestWaitEndsWhenTheSessionDoes(t *testing.T) {
 		})
 	}
 }
+
+func TestReceivedCountsWhatTheNodeHasSentAndMayBeAskedMeanwhile(t *testing.T) {
+	half := make(chan struct{})
+	s, _ := open(t, func(p *peer) {
+		seq := p.expect(wire.TypePing, nil)
+		pong := frameOf(wire.TypePong, seq, &wire.Pong{})
+		p.conn.Write(pong[:20])
+		<-half
+		p.conn.Write(pong[20:])
+		p.ended(true)
+	})
+	before := s.Received()
+	if before == 0 {
+		t.Error("the handshake was not counted")
+	}
+	done := make(chan error, 1)
+	go func() { done <- pingOne(t.Context(), s) }()
+	for began := time.Now(); s.Received() < before+20 && time.Since(began) < patience; time.Sleep(time.Millisecond) {
+		// Half a frame has arrived: there is no event that tells so.
+	}
+	if n := s.Received() - before; n != 20 {
+		t.Errorf("%d bytes after half an answer, want 20", n)
+	}
+	close(half)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if n, want := s.Received()-before, int64(len(frameOf(wire.TypePong, 1, &wire.Pong{}))); n != want {
+		t.Errorf("%d bytes after the answer, want %d", n, want)
+	}
+}
