@@ -21,6 +21,7 @@ type conn struct {
 	lease     cluster.Lease[*session.Session] // valid while leased
 	leased    bool
 	tx        *tx
+	gone      error           // why state that the caller made by SQL is lost; until check-in
 	args      []wire.Argument // reused
 	owner     bool            // the connector belongs to this handle alone
 	closed    bool
@@ -59,6 +60,9 @@ func (c *conn) run(ctx context.Context, holder cluster.Holder, sql string, op fu
 		}
 	} else if c.tx != nil {
 		return lostTx(c.tx)
+	} else if c.gone != nil {
+		return wire.NewError(wire.Error{Code: "08003", Effect: EffectNone,
+			Message: "the transaction or the temporary tables of this connection were lost with its session; give it back and take another"}, c.gone)
 	}
 	retry := c.pool.Retry(cluster.Request{Target: clusterTarget(targetOf(ctx, c.connector.cfg.Target)), Holder: holder})
 	for {
@@ -165,6 +169,10 @@ func (c *conn) failed(err error, sql string) error {
 	c.leased = false
 	c.lease.Fail(s.Broken())
 	if c.tx == nil {
+		if s.Tx() != wire.TxNone || s.Dirty() {
+			// What follows must not run as if the state were still there.
+			c.gone = err
+		}
 		return public(err)
 	}
 	if mayCommit(sql) {
@@ -183,7 +191,7 @@ func lostTx(t *tx) error {
 
 // release returns the session to the pool: the handle goes idle.
 func (c *conn) release() {
-	c.tx = nil
+	c.tx, c.gone = nil, nil
 	c.dropArguments()
 	if !c.leased {
 		return

@@ -236,3 +236,55 @@ func TestAnExhaustedPoolSaysWhoHoldsIt(t *testing.T) {
 		}
 	}
 }
+
+func TestStatementsAfterALostSQLTransactionDoNotRunOutsideIt(t *testing.T) {
+	db, cluster := open(t, 2, "")
+	mustExec(t, db, "CREATE TABLE v (i INTEGER)")
+	c, err := db.Conn(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	mustExec(t, c, "BEGIN")
+	mustExec(t, c, "INSERT INTO v VALUES (300)")
+	id := scanOne[string](t, c, "SELECT qdb_node_id()")
+	for _, n := range cluster.Nodes() {
+		if n.ID() == id {
+			n.Kill()
+		}
+	}
+	for i := range 3 {
+		if _, err := c.ExecContext(within(t), "INSERT INTO v VALUES (?)", 301+i); err == nil {
+			t.Errorf("statement %d runs outside the transaction that was lost", i)
+		}
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := scanOne[int](t, db, "SELECT count(*) FROM v"); n != 0 {
+		t.Errorf("%d rows, want none", n)
+	}
+}
+
+func TestARowOfAWriteIsNeverLeftOutInSilence(t *testing.T) {
+	db, _ := open(t, 1, "query_timeout=300ms")
+	mustExec(t, db, "CREATE TABLE v (i INTEGER, x TEXT)")
+	rows, err := db.Query("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 20000) INSERT INTO v SELECT i, hex(randomblob(50)) FROM n RETURNING i, x")
+	if err != nil {
+		wantError(t, err, "57014", qdb.EffectNone) // a slow machine: it had not written yet
+		return
+	}
+	defer rows.Close()
+	got := 0
+	for rows.Next() {
+		if got++; got == 1 {
+			time.Sleep(500 * time.Millisecond) // a reader so slow that the statement's time is over
+		}
+	}
+	if rows.Err() == nil && got < 20000 {
+		t.Fatalf("%d of 20,000 rows came, and no error", got)
+	}
+	if rows.Err() != nil {
+		wantError(t, rows.Err(), "57014", qdb.EffectDone)
+	}
+}

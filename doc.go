@@ -38,6 +38,6 @@
 //
 // INTEGER columns give int64, REAL float64, TEXT string, BLOB []byte, BOOLEAN
 // bool, and DATE, DATETIME and TIMESTAMP [time.Time] in the DSN's loc. DECIMAL
-// and NUMERIC columns give their text, a string, without loss. The columns of
+// and NUMERIC columns give their digits as a string; SQLite keeps 15 of them. The columns of
 // expressions have no declared type and give what the engine computed.
 package qdb

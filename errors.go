@@ -1,7 +1,6 @@
 package qdb
 
 import (
-	"context"
 	"errors"
 	"strings"
 
@@ -39,9 +38,6 @@ var ErrOutcomeUnknown = errors.New("the outcome is unknown")
 func IsRetryable(err error) bool {
 	var e *Error
 	if !errors.As(err, &e) || e.Effect != EffectNone {
-		return false
-	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return false
 	}
 	switch e.Code {

@@ -3,9 +3,12 @@ package qdb_test
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -54,17 +57,69 @@ func TestErrorsOfStatementsSayWhatIsWrong(t *testing.T) {
 	}
 }
 
+type (
+	myUint  uint64
+	badChar struct{}
+)
+
+func (badChar) Value() (driver.Value, error) { return "\xff", nil }
+
 func TestArgumentsThatCannotTravelAreRefused(t *testing.T) {
 	db, _ := open(t, 1, "")
-	for code, arg := range map[string]any{
-		"22003": uint64(1 << 63),
-		"22021": "\xff",
-		"22008": time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC),
-		"07006": struct{}{},
+	large := uint64(1 << 63)
+	for _, tc := range []struct {
+		code string
+		arg  any
+	}{
+		{"22003", large}, {"22003", uint(large)}, {"22003", myUint(large)}, {"22003", &large},
+		{"22021", "\xff"}, {"22021", badChar{}},
+		{"22008", time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)},
+		{"07006", struct{}{}},
 	} {
-		_, err := db.Exec("SELECT ?", arg)
-		wantError(t, err, code, qdb.EffectNone)
+		_, err := db.Exec("SELECT ?", tc.arg)
+		var e *qdb.Error
+		if !errors.As(err, &e) || e.Code != tc.code || e.Effect != qdb.EffectNone {
+			t.Errorf("%T(%v): got %v, want SQLSTATE %s", tc.arg, tc.arg, err, tc.code)
+		}
 	}
+}
+
+// decimal is a decimal as other libraries have it.
+type decimal struct {
+	negative    bool
+	coefficient byte
+	exponent    int32
+}
+
+func (d decimal) Decompose([]byte) (byte, bool, []byte, int32) {
+	return 0, d.negative, []byte{d.coefficient}, d.exponent
+}
+
+func TestArgumentsOfEveryKindTravel(t *testing.T) {
+	db, _ := open(t, 1, "")
+	small, none := uint16(7), (*int)(nil)
+	for _, tc := range []struct{ arg, want any }{
+		{uint(5), int64(5)}, {myUint(6), int64(6)}, {&small, int64(7)}, {none, nil}, {int8(-1), int64(-1)},
+		{sql.Null[uint64]{V: 8, Valid: true}, int64(8)}, {sql.NullString{}, nil}, {(*sql.NullString)(nil), nil},
+		{float32(0.5), 0.5}, {json.RawMessage(`{"a":1}`), []byte(`{"a":1}`)},
+		{decimal{true, 125, -2}, "-1.25"}, {decimal{false, 5, -3}, "0.005"}, {decimal{false, 5, 2}, "500"},
+	} {
+		var got any
+		if err := db.QueryRow("SELECT ?", tc.arg).Scan(&got); err != nil || !reflect.DeepEqual(got, tc.want) {
+			t.Errorf("%T(%v): got %#v, %v, want %#v", tc.arg, tc.arg, got, err, tc.want)
+		}
+	}
+}
+
+func TestTextsAtTheLimits(t *testing.T) {
+	db, _ := open(t, 1, "connect_timeout=0")
+	for _, empty := range []string{"", "  ;; ", "-- nothing"} {
+		if _, err := db.Exec(empty); err != nil {
+			t.Errorf("%q: %v", empty, err)
+		}
+	}
+	_, err := db.Exec("SELECT '" + strings.Repeat("x", 1000100) + "'")
+	wantError(t, err, "54000", qdb.EffectNone)
 }
 
 func TestAMessageOverTheLimitIsRefusedUnsent(t *testing.T) {

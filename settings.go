@@ -1,6 +1,8 @@
 package qdb
 
 import (
+	"time"
+
 	"github.com/qdb-go/qdb/cluster"
 	"github.com/qdb-go/qdb/internal/session"
 	"github.com/qdb-go/qdb/wire"
@@ -13,7 +15,7 @@ func (c *Connector) clusterOptions() cluster.Options[*session.Session] {
 		Dial: c.dial, DialMonitor: c.dialMonitor,
 		MinConns: cfg.PoolMinConns, MaxConns: cfg.PoolMaxConns,
 		IdleTimeout: cfg.PoolIdleTimeout, MaxLifetime: cfg.PoolMaxLifetime, AcquireTimeout: cfg.PoolAcquireTimeout,
-		ConnectTimeout: cfg.ConnectTimeout, HealthInterval: cfg.HealthInterval, HealthTimeout: cfg.HealthTimeout,
+		ConnectTimeout: connectTimeout(cfg.ConnectTimeout), HealthInterval: cfg.HealthInterval, HealthTimeout: cfg.HealthTimeout,
 		ShutdownGrace: shutdownGrace, OnEvent: c.onEvent, CaptureStacks: c.stacks, Policy: clusterPolicy(cfg.Policy), Discover: cfg.Discover,
 		Retry: cluster.Backoff{Max: cfg.RetryMax, Initial: cfg.RetryInitial, MaxBackoff: cfg.RetryMaxBackoff, Multiplier: cfg.RetryMultiplier},
 	}
@@ -24,6 +26,15 @@ func (c *Connector) clusterOptions() cluster.Options[*session.Session] {
 		o.Seeds = append(o.Seeds, h.String())
 	}
 	return o
+}
+
+// connectTimeout gives the pool's bound of a dial: 0 means none in the Config, and
+// the pool wants one.
+func connectTimeout(d time.Duration) time.Duration {
+	if d == 0 {
+		return 24 * time.Hour
+	}
+	return d
 }
 
 func clusterPolicy(p Policy) cluster.Policy {

@@ -14,10 +14,11 @@ import (
 
 // Commit and Rollback must not depend on the transaction's context, which may
 // have ended: that is often why there is a rollback at all. They have these
-// bounds of their own. A node that dies meanwhile is noticed long before.
+// bounds of their own. A node that dies meanwhile is noticed long before. That of
+// Rollback is short: a node that does not answer is left, and rolls back for that.
 const (
 	commitTimeout   = 30 * time.Second
-	rollbackTimeout = 5 * time.Second
+	rollbackTimeout = time.Second
 )
 
 // tx is a transaction. Begin travels with its first statement.

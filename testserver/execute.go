@@ -155,9 +155,20 @@ func (s *session) stream(st *statement) (*wire.Error, error) {
 	}
 	s.noteEnd(st, err)
 	if err == nil {
+		if s.withheld {
+			// What it was to do is done, but the caller must not take the
+			// rows that it got for all there are.
+			return s.stopError(s.watch.why(), wire.EffectDone), nil
+		}
 		return nil, nil
 	}
-	return s.judge(err)
+	e, err := s.judge(err)
+	if e != nil && st.stmt.ReadOnly() {
+		c := *e
+		c.Effect = wire.EffectNone
+		e = &c
+	}
+	return e, err
 }
 
 // errStopped: the request is to stop, and the engine is not in it.
@@ -165,6 +176,7 @@ var errStopped = errors.New("stopped between two rows")
 
 // sendRows steps through the statement.
 func (s *session) sendRows(st *statement) error {
+	s.withheld = false
 	row, err := s.step(st.stmt)
 	if err != nil {
 		return err
@@ -181,7 +193,11 @@ func (s *session) sendRows(st *statement) error {
 		s.watch.soften(true)
 	}
 	for ; row && err == nil; row, err = s.step(st.stmt) {
-		if !want || writes && s.watch.dropping() {
+		if !want {
+			continue
+		}
+		if writes && s.watch.dropping() {
+			s.withheld = true
 			continue
 		}
 		if !s.rows.open {

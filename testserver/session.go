@@ -52,6 +52,7 @@ type session struct {
 	complete wire.Complete
 	ack      wire.Ack
 	sequence uint64 // of the request being answered
+	withheld bool   // rows of a statement that wrote, as nobody wants them any more
 }
 
 // Errors that end a session.

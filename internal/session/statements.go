@@ -57,7 +57,7 @@ func (c *statements) get(sql string) *statement {
 		return st
 	}
 	st := &statement{}
-	if isSingle(sql) {
+	if sql != "" && isSingle(sql) {
 		c.next++
 		st.id = c.next
 		c.lru.Add(sql, st)

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/qdb-go/qdb/testserver/backend"
@@ -102,11 +103,20 @@ func (c *conn) usable() error {
 	return nil
 }
 
+// maxSQL is the longest text, in bytes, that SQLite compiles.
+// Source: SQLite, "Implementation Limits", SQLITE_MAX_SQL_LENGTH.
+const maxSQL = 1_000_000
+
 // Prepare compiles the first statement of sql. What follows it is compiled by
 // another call, once this one has run: it may depend on it.
 func (c *conn) Prepare(sql string) (_ backend.Stmt, tail string, err error) {
 	if err := c.usable(); err != nil {
 		return nil, "", err
+	}
+	if len(sql) > maxSQL {
+		return nil, "", &wire.Error{Code: "54000", Effect: wire.EffectNone,
+			Message: fmt.Sprintf("the SQL text of %d bytes is over the limit of %d", len(sql), maxSQL),
+			Hint:    "pass large values as arguments, and long scripts in parts"}
 	}
 	c.operate()
 	defer c.intr.finish()
