@@ -1,3 +1,7 @@
+//go:build unix
+
+// Signals stop and drain the processes of these tests.
+
 package qdb_test
 
 import (

@@ -81,3 +81,15 @@ func wantError(t testing.TB, err error, code string, effect qdb.Effect) *qdb.Err
 	}
 	return e
 }
+
+// waitFor polls a condition that another goroutine or process brings about.
+func waitFor(t testing.TB, limit time.Duration, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(limit)
+	for !ok() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", limit, what)
+		}
+		time.Sleep(5 * time.Millisecond) // what is waited for raises no event here
+	}
+}

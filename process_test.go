@@ -1,3 +1,5 @@
+//go:build unix
+
 package qdb_test
 
 import (
@@ -12,7 +14,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // buildServer builds qdb-server once for all tests of this package.
@@ -129,17 +130,5 @@ func (p *process) drain(ctx context.Context) {
 	case <-p.ended:
 	case <-ctx.Done():
 		p.t.Errorf("node %s has not ended after SIGTERM", p.addr)
-	}
-}
-
-// waitFor polls a condition that another process brings about.
-func waitFor(t testing.TB, limit time.Duration, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(limit)
-	for !ok() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", limit, what)
-		}
-		time.Sleep(5 * time.Millisecond) // the state of another process raises no event here
 	}
 }
