@@ -32,6 +32,8 @@ type NodeStats struct {
 	Role string
 	// InUse, Idle and Dialing are this database's sessions on the node.
 	InUse, Idle, Dialing int
+	// Checkouts counts those that this node has served.
+	Checkouts uint64
 	// RTT is the round-trip time of the health checks, averaged; 0 before the
 	// first.
 	RTT time.Duration
@@ -60,7 +62,7 @@ func Stats(db *sql.DB) ClusterStats {
 		Checkouts: s.Acquired, Waits: s.Waits}
 	for _, n := range s.Nodes {
 		out.Nodes = append(out.Nodes, NodeStats{ID: n.Node.ID, Address: n.Node.Address, State: n.State.String(), Role: n.Role.String(),
-			InUse: n.InUse, Idle: n.Idle, Dialing: n.Dialing, RTT: n.RTT, Protocol: ProtocolTCP,
+			InUse: n.InUse, Idle: n.Idle, Dialing: n.Dialing, Checkouts: n.Leases, RTT: n.RTT, Protocol: ProtocolTCP,
 			Failures: n.Failures, LastError: n.LastError})
 	}
 	return out

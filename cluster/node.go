@@ -119,7 +119,7 @@ func (n *node[C]) name() NodeRef { return *n.ref.Load() }
 
 const (
 	// easeTime is how long a recovered node takes to get its whole share.
-	easeTime = 4 * time.Second
+	easeTime = 3 * time.Second
 	// easeStart is the share that it begins with.
 	easeStart = 0.1
 )
