@@ -51,7 +51,9 @@ func TestWhatASessionLeftBehindIsGoneForTheNextUser(t *testing.T) {
 }
 
 func TestCheckoutsSpreadOverAllNodes(t *testing.T) {
-	db, _ := open(t, 3, "")
+	db, _ := open(t, 3, "health_interval=50ms")
+	scanOne[int](t, db, "SELECT 1")
+	awaitHealthy(t, db, 3)
 	served := map[string]int{}
 	for range 1000 {
 		served[scanOne[string](t, db, "SELECT qdb_node_id()")]++

@@ -210,7 +210,7 @@ func shareOf(t testing.TB, db *sql.DB, id string) float64 {
 
 func TestKill9UnderLoadFailsOnlyWhatWasInFlight(t *testing.T) {
 	nodes, dsn := startProcesses(t, 3)
-	db := openDSN(t, dsn)
+	db := openDSN(t, dsn+"/?health_interval=200ms")
 	db.SetMaxIdleConns(32)
 	l := startLoad(t, db, 32)
 	l.passed(t, 2000)
