@@ -37,6 +37,7 @@ func (c *Cluster[C]) signal(n *node[C], sig signal, err error) {
 	case after == StateDown:
 		c.reseed()
 		c.pumpDue = true
+		c.wakeMaintenance() // the others may take its share of the minimum
 	}
 }
 

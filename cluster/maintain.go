@@ -118,13 +118,21 @@ func (c *Cluster[C]) dropIdle(s *session[C]) {
 
 // warm opens sessions up to the minimum, on the healthy nodes with fewest. As
 // long as some nodes have not been heard of, the others get no more than their
-// share.
+// share, rounded down, so that each of those can still get its own.
 func (c *Cluster[C]) warm() {
-	hoped := 0
+	hoped, unheard := 0, 0
 	for _, n := range c.nodes {
-		if n.state == StateUnknown || n.state == StateHealthy {
+		switch n.state {
+		case StateUnknown:
+			hoped++
+			unheard++
+		case StateHealthy:
 			hoped++
 		}
+	}
+	most := c.opt.MinConns
+	if unheard > 0 {
+		most /= hoped
 	}
 	now := c.now()
 	for c.total-c.closing < c.opt.MinConns && c.total < c.opt.MaxConns {
@@ -137,7 +145,7 @@ func (c *Cluster[C]) warm() {
 				best = n
 			}
 		}
-		if best == nil || best.size() >= (c.opt.MinConns+hoped-1)/hoped {
+		if best == nil || best.size() >= most {
 			return
 		}
 		c.startDial(best, nil)
