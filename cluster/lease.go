@@ -52,19 +52,30 @@ func (l Lease[C]) SetHolder(h Holder) {
 	c.mu.Unlock()
 }
 
-// Release gives the session back for others to use.
-func (l Lease[C]) Release() {
+// begin takes the lock to end the lease, and gives the cluster. It gives nil, and
+// the lock back, when there is nothing to end: no lease, one that has ended, or one
+// that a Close has abandoned meanwhile, whose session is closed here.
+func (l Lease[C]) begin() *Cluster[C] {
 	if l.s == nil {
-		return
+		return nil
 	}
 	c := l.s.c
 	c.mu.Lock()
 	if !l.current() {
 		c.mu.Unlock()
-		return
+		return nil
 	}
 	if l.s.orphaned {
 		c.reclaim(l.s)
+		return nil
+	}
+	return c
+}
+
+// Release gives the session back for others to use.
+func (l Lease[C]) Release() {
+	c := l.begin()
+	if c == nil {
 		return
 	}
 	c.budget.succeeded()
@@ -77,20 +88,11 @@ func (l Lease[C]) Release() {
 // a session that was opened before the node was last declared down says
 // nothing about the node as it is now, and only destroys the session.
 func (l Lease[C]) Fail(err error) {
-	if l.s == nil {
-		return
-	}
-	c := l.s.c
-	c.mu.Lock()
-	if !l.current() {
-		c.mu.Unlock()
+	c := l.begin()
+	if c == nil {
 		return
 	}
 	s := l.s
-	if s.orphaned {
-		c.reclaim(s)
-		return
-	}
 	if s.gen == s.node.gen && !s.node.left && !c.closed {
 		c.signal(s.node, sigError, err)
 	}
@@ -102,17 +104,8 @@ func (l Lease[C]) Fail(err error) {
 
 // Discard destroys the session without blaming the node.
 func (l Lease[C]) Discard() {
-	if l.s == nil {
-		return
-	}
-	c := l.s.c
-	c.mu.Lock()
-	if !l.current() {
-		c.mu.Unlock()
-		return
-	}
-	if l.s.orphaned {
-		c.reclaim(l.s)
+	c := l.begin()
+	if c == nil {
 		return
 	}
 	c.unlease(l.s)
